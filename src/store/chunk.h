@@ -76,8 +76,8 @@ struct chunk {
     uint64_t ready_bytes; /* while it is cold: bodies of its ready messages, */
     uint64_t taken_bytes; /* and of those that are taken */
     struct list changed_link;
-    /* In the store's `cache` with entries in memory, else in `dead`, `condemned`, `unreleased` or
-     * nowhere. */
+    /* In the store's `cache` with entries in memory, but for a little one; else in `dead`, `condemned`,
+     * `unreleased` or nowhere. */
     struct list cache_link;
     struct list bodies_link; /* chunks with bodies in memory */
     uint64_t few_bits[2];    /* both kinds, while a word is enough for each */

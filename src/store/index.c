@@ -326,11 +326,9 @@ uint32_t index_capacity_above(const struct index *index, uint32_t capacity)
 
 void index_grow(struct store *store, struct chunk *chunk, uint32_t capacity)
 {
-    size_t before = chunk_cost(chunk);
+    uint32_t most = store->options.chunk_entries;
     entry_changed(store, chunk);
-    chunk_grow(&store->memory.slab, chunk,
-               capacity < store->options.chunk_entries ? capacity : store->options.chunk_entries);
-    store->memory.cache_used += chunk_cost(chunk) - before;
+    chunk_grow_cached(store, chunk, capacity < most ? capacity : most);
 }
 
 /* The last chunk, if there is room in it: it grows, or is begun, or there is another one. */

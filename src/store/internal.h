@@ -178,6 +178,8 @@ void blob_dead(struct store *store, uint64_t blob, bool is_transient);
 /* A dead chunk in memory goes; one that is cold waits for its blob. */
 void chunk_discard(struct store *store, struct chunk *chunk);
 void chunk_cache(struct store *store, struct chunk *chunk);
+/* One that is there has room for more slots. */
+void chunk_grow_cached(struct store *store, struct chunk *chunk, uint32_t capacity);
 /* Its entries leave memory; the blob has them all. */
 void chunk_cool(struct store *store, struct chunk *chunk);
 
@@ -613,11 +615,12 @@ struct memory {
     struct slab slab; /* of chunks */
     uint64_t aged_ms; /* when free memory was last looked at */
     struct list bodies;     /* chunks: bodies_link, oldest first */
-    struct list cache;      /* chunks: cache_link, oldest first */
+    struct list cache;      /* chunks: cache_link, oldest first; none that is little */
     struct list dead;       /* chunks: cache_link: cold, and nothing live in them */
     struct list condemned;  /* chunks: cache_link: with entries, but without a queue */
     struct list unreleased; /* chunks: cache_link: cold, and most of their entries are unreleased */
-    uint64_t cache_used;    /* bytes of entries in memory, of chunks that have a queue */
+    uint64_t cache_used;    /* bytes of entries in memory, of chunks that have a queue; */
+    uint64_t little_used;   /* and of those of them that are little */
     uint64_t recorded_bytes;   /* of bodies in memory that survive a restart, once for each queue */
     bool has_idle_bodies;      /* more than were sent away in the last turn */
     uint64_t bodies_looked_ms; /* when it was last tried to have less of them */
@@ -690,6 +693,22 @@ struct store {
     struct destination *scratch; /* destinations of the message being recorded */
     size_t scratch_capacity;
 };
+
+/* A chunk with fewer slots is not worth a blob. */
+enum { SPILL_SLOTS_MIN = 32 };
+
+/* Does it stay in memory while it does not grow? Nobody looks at it, as there may be one in each of very many
+ * queues. */
+static inline bool chunk_is_little(const struct store *store, const struct chunk *chunk)
+{
+    return chunk->capacity < SPILL_SLOTS_MIN && store->options.chunk_entries > SPILL_SLOTS_MIN;
+}
+
+/* Bytes of entries in memory that could leave it. */
+static inline uint64_t cache_large(const struct store *store)
+{
+    return store->memory.cache_used - store->memory.little_used;
+}
 
 /* A message that survives comes into memory, or leaves it. */
 static inline void entry_count_recorded(struct store *store, const struct entry *entry,

@@ -441,7 +441,7 @@ void read_ahead(struct index *index, uint64_t sequence)
     /* The entries of what follows are there when they are needed, unless it is too many that read.
      */
     for (int i = 0;
-         i < CHUNKS_AHEAD && chunk && store->memory.cache_used <= 2 * store->options.cache_bytes;
+         i < CHUNKS_AHEAD && chunk && cache_large(store) <= 2 * store->options.cache_bytes;
          i++) {
         if (!chunk->entries && chunk->ready)
             chunk_load(store, chunk);

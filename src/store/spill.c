@@ -3,6 +3,9 @@
  *
  * Of bodies, those that came last go first when the burst budget is exceeded: a queue is read from
  * its other end, so they are needed last. Those that nobody took for a second go oldest first.
+ * Entries of a little chunk stay, and nobody looks at them: they are not worth a blob, and there may be one in
+ * each of a million queues. They count beside the cache, not in it.
+ *
  * What was recorded costs nothing to be rid of, and memory that is used again is cheaper than new
  * memory: of such bodies less is kept. But not where somebody takes them, who may have paused for a moment: from
  * then on all that comes would have to be read back, and publishers can be faster than a disk is read. */
@@ -21,7 +24,6 @@ enum {
     VAIN_STEPS = 4096,    /* without finding anything to do */
     SPILLS_AT_ONCE = 16,
     LOADS_AT_ONCE = 8,
-    SPILL_SLOTS_MIN = 32,
     USED_FACTOR = 16, /* so many times the cache may be in use here and there */
     RECORDED_PART = 8, /* of the burst budget: one in so many is for recorded ones, */
     TAKEN_PART = 2,    /* and for all together while recorded ones of queues stay that are being read */
@@ -68,16 +70,42 @@ void chunk_cache(struct store *store, struct chunk *chunk)
 {
     assert(chunk->entries && list_is_empty(&chunk->cache_link));
     store->memory.cache_used += chunk_cost(chunk);
-    list_push_back(&store->memory.cache, &chunk->cache_link);
+    if (chunk_is_little(store, chunk))
+        store->memory.little_used += chunk_cost(chunk);
+    else
+        list_push_back(&store->memory.cache, &chunk->cache_link);
+}
+
+static void uncache(struct store *store, struct chunk *chunk)
+{
+    uint64_t cost = chunk_cost(chunk);
+    assert(store->memory.cache_used >= cost);
+    store->memory.cache_used -= cost;
+    if (chunk_is_little(store, chunk))
+        store->memory.little_used -= cost;
+    list_remove(&chunk->cache_link);
+}
+
+void chunk_grow_cached(struct store *store, struct chunk *chunk, uint32_t capacity)
+{
+    bool was_little = chunk_is_little(store, chunk);
+    uint64_t before = chunk_cost(chunk);
+    chunk_grow(&store->memory.slab, chunk, capacity);
+    store->memory.cache_used += chunk_cost(chunk) - before;
+    if (!was_little)
+        return;
+    store->memory.little_used -= before;
+    if (chunk_is_little(store, chunk))
+        store->memory.little_used += chunk_cost(chunk);
+    else
+        list_push_back(&store->memory.cache, &chunk->cache_link);
 }
 
 void chunk_cool(struct store *store, struct chunk *chunk)
 {
     assert(chunk->entries && chunk->bodies == 0);
     assert(!chunk->ended_bits || (chunk->blob && !chunk->is_stale));
-    assert(store->memory.cache_used >= chunk_cost(chunk));
-    store->memory.cache_used -= chunk_cost(chunk);
-    list_remove(&chunk->cache_link);
+    uncache(store, chunk);
     if (chunk->index)
         chunk_weigh(chunk, &chunk->ready_bytes, &chunk->taken_bytes);
     if (chunk->due_s)
@@ -244,8 +272,7 @@ static bool may_spill(const struct store *store, const struct chunk *chunk)
 
 static void shrink_cache(struct store *store)
 {
-    for (int i = 0; i < CHUNKS_A_TURN && store->memory.cache_used > store->options.cache_bytes;
-         i++) {
+    for (int i = 0; i < CHUNKS_A_TURN && cache_large(store) > store->options.cache_bytes; i++) {
         struct list *link = list_first(&store->memory.cache);
         if (!link || store->memory.spilling >= SPILLS_AT_ONCE ||
             !outage_allows(&store->memory.index_writes, store->now_ms))
@@ -448,7 +475,7 @@ void chunk_want(struct store *store, struct chunk *chunk)
 
 void chunk_used(struct store *store, struct chunk *chunk)
 {
-    if (chunk->blob && store->memory.cache_used < USED_FACTOR * store->options.cache_bytes)
+    if (chunk->blob && cache_large(store) < USED_FACTOR * store->options.cache_bytes)
         chunk->wanted_ms = store->now_ms;
 }
 
@@ -666,11 +693,11 @@ static void evict_burst(struct store *store)
     }
 }
 
-/* Much is in bodies; or in entries, which stay for as long as their bodies do. */
+/* Much is in bodies; or in entries that could leave, which stay for as long as their bodies do. */
 static bool is_much_idle(const struct store *store)
 {
     return message_pool_bytes(store->options.pool) > store->options.bodies_idle_bytes ||
-           store->memory.cache_used > 2 * store->options.cache_bytes;
+           cache_large(store) > 2 * store->options.cache_bytes;
 }
 
 static bool may_evict_idle(const struct store *store, const struct chunk *chunk)
@@ -708,7 +735,7 @@ bool spill_has_to_look(const struct store *store)
 {
     return (!list_is_empty(&store->memory.bodies) && is_much_idle(store)) ||
            (!list_is_empty(&store->memory.cache) &&
-            store->memory.cache_used > store->options.cache_bytes);
+            cache_large(store) > store->options.cache_bytes);
 }
 
 void spill_tick(struct store *store)

@@ -1397,6 +1397,49 @@ TEST(nothing_is_looked_at_in_vain)
     end(&bench);
 }
 
+/* Of very many queues with a few messages each nothing can leave memory but bodies, if these are much. */
+TEST(little_queues_are_not_looked_at)
+{
+    enum { LITTLE = 1000, LARGE = 20000 };
+    struct bench bench;
+    int good = 0;
+    begin(&bench);
+    bench.options.segment_bytes = 1 << 20;
+    bench.options.cache_bytes = 16 << 10;
+    open_store(&bench);
+    for (uint64_t id = 2; id < 2 + LITTLE; id++) {
+        bench.index = store_queue(bench.store, id, &bench);
+        publish(&bench, 20);
+    }
+    turns(&bench, 50, 100);
+    const struct memory *memory = &bench.store->memory;
+    ok(memory->cache_used > 4 * bench.options.cache_bytes, "a thousand queues take more than there should be");
+    ok(list_is_empty(&memory->cache) && !spill_has_to_look(bench.store), "but nobody looks at them");
+    bench.index = store_queue(bench.store, 1, &bench);
+    for (int i = 0; i < LARGE; i++)
+        publish(&bench, 20);
+    turns(&bench, 100, 100);
+    uint64_t spilled = store_stats(bench.store)->chunks_spilled;
+    ok(spilled >= LARGE / bench.options.chunk_entries / 2, "a long queue beside them leaves memory (%d)", (int)spilled);
+    ok(memory->cache_used - memory->little_used <= 2 * bench.options.cache_bytes, "as if they were not there");
+    uint64_t little = memory->little_used;
+    bench.index = store_queue(bench.store, 2, &bench);
+    for (int i = 0; i < 100; i++)
+        publish(&bench, 20);
+    ok(memory->little_used < little, "one of them is little no longer");
+    bench.index = store_queue(bench.store, 1, &bench);
+    for (int i = 0; i < LARGE; i++)
+        publish(&bench, 20);
+    turns(&bench, 200, 100);
+    ok(store_stats(bench.store)->chunks_spilled > spilled, "and leaves memory with the others");
+    for (int i = 0; i <= 100; i++) {
+        bench.index = store_queue(bench.store, 2, &bench);
+        good += take(&bench, true) == (uint64_t)i + 1;
+    }
+    is_int(good, 101, "its messages are all there");
+    end(&bench);
+}
+
 /* ---- the draft of a checkpoint ---- */
 
 /* Most of an image is encoded before it is taken, a bounded part in each turn. */
@@ -1580,6 +1623,7 @@ int main(void)
     RUN(a_record_that_nobody_held_is_not_shared);
     RUN(a_record_without_a_place_is_not_shared);
     RUN(nothing_is_looked_at_in_vain);
+    RUN(little_queues_are_not_looked_at);
     RUN(a_checkpoint_is_drafted);
     RUN(queues_at_rest_are_drafted);
     RUN(empty_queues_are_drafted);

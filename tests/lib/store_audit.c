@@ -18,7 +18,7 @@ struct audit {
     struct held *held;
     size_t held_count;
     bool is_exact; /* it is known what each entry holds */
-    uint64_t cache_used, recorded_bytes;
+    uint64_t cache_used, little_used, recorded_bytes;
     size_t bodies, changed;
     uint32_t loading, spilling;
     const char *fault;
@@ -136,13 +136,16 @@ static void audit_hot(struct audit *audit, struct chunk *chunk)
     }
     holds(audit, chunk->bodies == bodies, "a chunk's count of bodies", chunk->base);
     audit_ended(audit, chunk);
-    holds(audit, !list_is_empty(&chunk->cache_link), "a chunk in memory on no list", chunk->base);
+    bool is_little = chunk_is_little(audit->store, chunk);
+    holds(audit, list_is_empty(&chunk->cache_link) == (chunk->index && is_little),
+          "a chunk in memory on no list, or a little one on one", chunk->base);
     if (chunk->index)
         holds(audit, list_is_empty(&chunk->bodies_link) == (bodies == 0), "the list of bodies",
               chunk->base);
     if (chunk->index)
         audit->bodies += bodies > 0;
     audit->cache_used += chunk_cost(chunk);
+    audit->little_used += is_little ? chunk_cost(chunk) : 0;
 }
 
 /* All entries of its blob hold, those too that were settled while it is away; but for what an
@@ -355,6 +358,8 @@ static void audit_lists(struct audit *audit)
     const struct store *store = audit->store;
     holds(audit, audit->cache_used == store->memory.cache_used, "the cache's bytes",
           store->memory.cache_used);
+    holds(audit, audit->little_used == store->memory.little_used, "bytes of what is little there",
+          store->memory.little_used);
     holds(audit, audit->recorded_bytes == store->memory.recorded_bytes,
           "bytes of recorded bodies in memory", store->memory.recorded_bytes);
     holds(audit, audit->bodies == length(&store->memory.bodies), "chunks with bodies",

@@ -212,6 +212,7 @@ bool dispatch_due(struct channel *channel, struct queue *queue)
         bool is_busy = !list_is_empty(&queue->working_link);
         connection->due_turns = (uint16_t)(connection->due_turns + (is_busy ? DUE_BUSY_TURNS : 1));
         server->has_work_left |= is_busy;
+        connection->looks_at.index = 0; /* what is done meanwhile is to be agreed on, too */
         return false;
     }
     return !is_held_back(channel, queue);

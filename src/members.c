@@ -103,6 +103,7 @@ bool members_group(const struct members *members, struct api_group *out)
         .appended = stats->appended,
         .entries_applied = stats->applied,
         .cuts = stats->cuts,
+        .commit_ms = stats->commit_ms,
     };
     return true;
 }

@@ -105,6 +105,7 @@ struct api_group {
     uint64_t images_made, images_taken; /* copies of a store: for others in this run; it began with one */
     /* Counters of this run: elections that this broker has won, entries, and how often its log was cut. */
     uint64_t elections, proposed, appended, entries_applied, cuts;
+    uint64_t commit_ms; /* from the proposal to the commit of the last of its entries that was timed; 0: none was */
 };
 
 /* Who has the settings of the process, and its listeners. Texts say why something was refused, in

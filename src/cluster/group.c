@@ -67,6 +67,7 @@ struct group {
     size_t read_members_count, read_members_capacity;
     uint64_t persisted, persisted_cuts;
     uint64_t office_term;
+    uint64_t timed, timed_ms; /* an entry of this leader that is to be committed, and when it was proposed; 0: none */
     uint64_t wall_ms, stamp_ms;
     uint64_t applied;
     uint32_t lacking;
@@ -550,6 +551,8 @@ static void follow_role(struct group *group, uint64_t now_ms)
     uint64_t term = engine_term(group->engine);
     bool leads = engine_leads(group->engine);
     lease_term(group->lease, term);
+    if (group->office_term != (leads ? term : 0))
+        group->timed = 0; /* another leader may have another entry there */
     if (leads && group->office_term != term) {
         group->office_term = term;
         group->stats.elections++;
@@ -582,6 +585,14 @@ static void note_lacking(struct group *group)
     }
 }
 
+static void note_committed(struct group *group, uint64_t now_ms)
+{
+    if (!group->timed || engine_commit(group->engine) < group->timed)
+        return;
+    group->stats.commit_ms = now_ms - group->timed_ms;
+    group->timed = 0;
+}
+
 static void follow(struct group *group, uint64_t now_ms, const struct own *own)
 {
     struct engine_update *update = &group->update;
@@ -611,6 +622,7 @@ static void follow(struct group *group, uint64_t now_ms, const struct own *own)
     follow_role(group, now_ms);
     send_messages(group);
     note_lacking(group);
+    note_committed(group, now_ms);
     group_log_committed(group->log, engine_commit(group->engine));
 }
 
@@ -961,6 +973,10 @@ static enum group_proposed propose(struct group *group, uint64_t now_ms, const s
     follow(group, now_ms, own);
     *index = engine_last(group->engine);
     group->stats.proposed++;
+    if (!group->timed) {
+        group->timed = *index;
+        group->timed_ms = now_ms;
+    }
     return GROUP_PROPOSED;
 }
 

@@ -149,10 +149,11 @@ struct group_held {
     size_t come, leaving, unsaid;
 };
 struct group_held group_held(const struct group *group);
-/* Counters. */
+/* Counters; but commit_ms is how long it took from its proposal until an entry of this leader was committed, of
+ * the last one that was timed; 0: none was. One is timed at a time. */
 struct group_stats {
     uint64_t proposed, appended, applied, elections, cuts, held_for_vote, waited_for_room,
-        waited_for_read, dropped;
+        waited_for_read, dropped, commit_ms;
 };
 const struct group_stats *group_stats(const struct group *group);
 

@@ -258,8 +258,12 @@ def _(t):
     check(leader["leveret_cluster_entries_proposed_total"] > 0 and leader["leveret_cluster_log_bytes"] > 0, leader)
     commit = leader["rabbitmq_raft_commit_index"]
     check(0 < commit == leader["rabbitmq_raft_log_commit_index"] and leader["rabbitmq_raft_last_written_index"] >= 1, leader)
+    took = "rabbitmq_raft_commit_latency_seconds"
+    equal(leader[took], leader["rabbitmq_raft_entry_commit_latency_seconds"], "how long a commit takes, by both names")
+    check(eventually(lambda: 0 < metrics_of(cluster.brokers[serving])[took] < 60 or publish(c, "measured", 1)), "which is some time")
     check(eventually(lambda: metrics_of(cluster.brokers[follower])["rabbitmq_raft_last_applied"] >= commit), "a follower comes after")
     followed = metrics_of(cluster.brokers[follower])
+    check(took in followed, "of its own entries, if it had any")
     equal((followed["leveret_cluster_leads"], followed["rabbitmq_raft_term"], followed["leveret_cluster_entries_proposed_total"]),
           (0, leader["rabbitmq_raft_term"], 0), "it follows")
     for number, leads in ((serving, 1), (follower, 0)):

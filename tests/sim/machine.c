@@ -87,8 +87,10 @@ static void schedule_job(struct slow_worker *slow)
 {
     struct sim_worker *worker = (struct sim_worker *)(void *)slow;
     struct machine *machine = worker->machine;
-    sim_at(machine->sim, EVENT_JOB, machine->number, worker->which, job_us(machine),
-           machine->epoch);
+    uint64_t now_us = machine->sim->now_us, took_us = job_us(machine);
+    if (now_us < machine->slow_until_us && now_us + took_us > machine->slow_job_us)
+        machine->slow_job_us = now_us + took_us;
+    sim_at(machine->sim, EVENT_JOB, machine->number, worker->which, took_us, machine->epoch);
 }
 
 void machine_job(struct machine *machine, int which)

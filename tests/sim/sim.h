@@ -87,7 +87,7 @@ struct machine {
     uint64_t ticked_ms;      /* when the last turn was */
     uint64_t turn_us;        /* when the next turn is scheduled; UINT64_MAX: not */
     uint64_t messages_ms;    /* the clock of messages that end, when the simulation began */
-    uint64_t slow_until_us;
+    uint64_t slow_until_us, slow_job_us; /* its disk is slow; the last job that was ends */
     bool is_failing; /* its disk has failed, and it will be started again */
     uint64_t failed_epoch; /* when that last was */
     /* Its disk may refuse to write, so that an orderly end may not save all. */

@@ -340,10 +340,18 @@ bool solo_may_have_sent(const struct solo *solo, const struct letter *letter)
     return may_send && is_known;
 }
 
+/* What had to be read to be delivered may have ended before it was. */
+static bool may_be_read_late(const struct solo *solo, uint64_t ends_ms)
+{
+    uint64_t ago_ms = now_ms(solo) - solo->client->machine->slow_job_us / 1000;
+    return ends_ms + ago_ms <= solo_clock_ms(solo);
+}
+
 static bool is_stale(const struct solo *solo, const struct entry *entry)
 {
     uint64_t ends_ms = solo_ends_ms(entry);
-    return ends_ms != NO_LIMIT && !entry->came_most_ms && ends_ms + STALE_MS < solo_clock_ms(solo);
+    return ends_ms != NO_LIMIT && ends_ms + STALE_MS < solo_clock_ms(solo) &&
+           (!entry->came_most_ms || may_be_read_late(solo, ends_ms));
 }
 
 bool solo_is_overrun(struct solo *solo)

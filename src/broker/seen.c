@@ -215,7 +215,7 @@ static bool is_stale(const struct seen *seen, const struct sighting *sighting)
 {
     if (seen->queue)
         return !planted(PLANTED_SEEN_FOR_EVER) &&
-               !seen->queue->kind->holds(seen->queue, sighting->until);
+               !seen->queue->kind->keeps(seen->queue, sighting->until);
     return sighting->until && sighting->until <= seen->broker->queues.clock_ms;
 }
 
@@ -416,7 +416,7 @@ void seen_drop(struct queue_set *set, const struct message *message)
 static bool is_taken(const struct fresh *fresh, const struct published *published)
 {
     const struct queue *queue = fresh->seen->queue;
-    return queue ? queue->kind->holds(queue, fresh->until)
+    return queue ? queue->kind->keeps(queue, fresh->until)
                  : !published->is_refused || planted(PLANTED_REFUSED_IS_SEEN);
 }
 

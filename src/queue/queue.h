@@ -111,6 +111,8 @@ struct queue_kind {
     uint64_t (*next_position)(const struct queue *queue, const struct message *message);
     /* Is there a message at this position, taken or not? */
     bool (*holds)(const struct queue *queue, uint64_t position);
+    /* The same, and is it not decided that it ends, which may have to be agreed on first? */
+    bool (*keeps)(const struct queue *queue, uint64_t position);
     /* See queue_look. */
     enum queue_result (*look)(struct queue *queue, uint64_t from, struct looked *looked);
     /* See index_heads: of those of the highest priority. */

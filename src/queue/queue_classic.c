@@ -81,6 +81,11 @@ static bool classic_holds(const struct queue *queue, uint64_t position)
     return index_holds(queue->state, position);
 }
 
+static bool classic_keeps(const struct queue *queue, uint64_t position)
+{
+    return index_keeps(queue->state, position);
+}
+
 static enum queue_result classic_look(struct queue *queue, uint64_t from, struct looked *looked)
 {
     return (enum queue_result)index_look(queue->state, from, looked);
@@ -162,6 +167,7 @@ const struct queue_kind queue_classic = {
     .purge = classic_purge,
     .next_position = classic_next_position,
     .holds = classic_holds,
+    .keeps = classic_keeps,
     .look = classic_look,
     .heads = classic_heads,
     .obstacle = classic_obstacle,

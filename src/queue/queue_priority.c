@@ -258,13 +258,24 @@ static uint64_t priority_next_position(const struct queue *queue, const struct m
     return position_of(level, index ? index_next(index) : 1);
 }
 
-/* Also of a position that was never given. */
-static bool priority_holds(const struct queue *queue, uint64_t position)
+/* Of a position that may never have been given; NULL: there is none. */
+static struct index *index_if_any(const struct queue *queue, uint64_t position)
 {
     const struct levels *levels = queue->state;
     unsigned level = (unsigned)(position >> POSITION_SHIFT);
-    struct index *index = level < levels->count ? levels->indexes[level] : NULL;
+    return level < levels->count ? levels->indexes[level] : NULL;
+}
+
+static bool priority_holds(const struct queue *queue, uint64_t position)
+{
+    struct index *index = index_if_any(queue, position);
     return index && index_holds(index, sequence_of(position));
+}
+
+static bool priority_keeps(const struct queue *queue, uint64_t position)
+{
+    struct index *index = index_if_any(queue, position);
+    return index && index_keeps(index, sequence_of(position));
 }
 
 /* ---- messages that end: the first one of each level may ---- */
@@ -433,6 +444,7 @@ const struct queue_kind queue_priority = {
     .purge = priority_purge,
     .next_position = priority_next_position,
     .holds = priority_holds,
+    .keeps = priority_keeps,
     .head_ms = priority_head_ms,
     .expire = priority_expire,
     .came = priority_came,

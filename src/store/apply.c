@@ -68,9 +68,13 @@ static const char *apply_settle(struct store *store, struct bytes payload, bool 
     struct index *index = idmap_find(&store->indexes, reader.queue);
     if (store_is_of_group(reader.queue) != is_of_group)
         return OTHERS;
-    while (settled_next(&reader))
-        if (index)
-            index_replay_settle(index, reader.first, reader.count);
+    while (settled_next(&reader)) {
+        if (!index)
+            continue;
+        index_replay_settle(index, reader.first, reader.count);
+        if (index->ends_are_known)
+            led_settled(index, reader.first, reader.count);
+    }
     return reader.cursor.bad ? "a malformed settle" : NULL;
 }
 

@@ -98,6 +98,16 @@ bool index_holds(struct index *index, uint64_t sequence)
     return chunk && bit_get(chunk->live_bits, chunk_slot(chunk, sequence));
 }
 
+bool index_keeps(struct index *index, uint64_t sequence)
+{
+    if (store_is_of_group(index->id)) {
+        index->ends_are_known = true;
+        if (propose_is_ending(index, sequence))
+            return false;
+    }
+    return index_holds(index, sequence);
+}
+
 static void remove_chunk(struct index *index, struct chunk *chunk)
 {
     uint32_t at = index_position(index, chunk->base);

@@ -49,6 +49,7 @@ struct index {
     uint32_t read_errors; /* in a row: the disk would not read */
     bool is_reading;     /* a read for it is under way */
     bool is_waiting;     /* answered INDEX_WAIT and was not woken since */
+    bool ends_are_known; /* of a group: somebody asks index_keeps */
     bool is_dirty;       /* counters changed since the last checkpoint */
     bool has_times;      /* some of its messages may have one at which they end */
     struct list dirty_link;
@@ -184,6 +185,9 @@ enum index_obstacle {
 enum index_obstacle index_obstacle(struct index *index);
 /* Is this message there, ready or taken? Or is it to come, when its group has agreed on it? */
 bool index_holds(struct index *index, uint64_t sequence);
+/* The same, and it is not decided that it ends either, which is known of what was decided since this was first asked of
+ * the queue: in a queue of a group what ends is there until the group has agreed on that. */
+bool index_keeps(struct index *index, uint64_t sequence);
 /* The sequence number of the message that comes next: to a queue of a group, of the one that is proposed next. */
 uint64_t index_next(const struct index *index);
 /* Asks for some live messages at once that are to be fetched or looked at soon, in any order. */

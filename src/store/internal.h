@@ -356,6 +356,8 @@ uint32_t propose_message(struct store *store, struct message *message);
 /* The sequence number of the message that is proposed next. */
 uint64_t propose_next(const struct index *index);
 void propose_settle(struct index *index, uint64_t sequence);
+/* Was that proposed, while the index's ends_are_known, and is not applied yet? */
+bool propose_is_ending(const struct index *index, uint64_t sequence);
 void propose_returned(struct index *index, uint64_t sequence, uint32_t count, uint64_t until_ms);
 /* Is it proposed that the message waits, and not applied yet? */
 bool propose_is_delaying(const struct index *index, uint64_t sequence);
@@ -373,6 +375,7 @@ bool led_begins(struct store *store, uint64_t id);
 void led_comes(struct store *store, uint64_t id, uint64_t bytes);
 void led_ends(struct store *store, uint64_t id);
 void led_returned(struct index *index, uint64_t sequence);
+void led_settled(struct index *index, uint64_t first, uint64_t count);
 
 void groups_init(struct groups *groups);
 void groups_free(struct store *store);

@@ -25,6 +25,7 @@ struct led {
     bool is_going;       /* its end is decided */
     struct settles settles;
     struct idmap returning; /* struct returning, by sequence number */
+    struct idmap ending;    /* by sequence number, what is settled and not applied; see ends_are_known */
     /* Of the queue as a whole, with its part 0: what is to come. */
     uint64_t coming, coming_bytes;
 };
@@ -64,6 +65,7 @@ static struct led *led_new(struct group_log *log, uint64_t id)
     list_init(&led->settling_link);
     led->settles.queue = id;
     idmap_init(&led->returning);
+    idmap_init(&led->ending);
     idmap_add(&log->proposal.led, id, led);
     return led;
 }
@@ -90,6 +92,7 @@ static void led_free(struct led *led)
     list_remove(&led->settling_link);
     settles_free(&led->settles);
     idmap_free(&led->returning);
+    idmap_free(&led->ending);
     mem_free(led);
 }
 
@@ -261,6 +264,14 @@ void propose_settle(struct index *index, uint64_t sequence)
         return;
     settles_add(&led->settles, sequence, 1);
     settles_wanted(log_of(index), led);
+    if (index->ends_are_known && !idmap_find(&led->ending, sequence))
+        idmap_add(&led->ending, sequence, led);
+}
+
+bool propose_is_ending(const struct index *index, uint64_t sequence)
+{
+    const struct led *led = led_find(index);
+    return led && idmap_find(&led->ending, sequence);
 }
 
 void propose_returned(struct index *index, uint64_t sequence, uint32_t count, uint64_t until_ms)
@@ -383,6 +394,13 @@ void led_returned(struct index *index, uint64_t sequence)
         return;
     idmap_remove(&led->returning, sequence);
     mem_free(returning);
+}
+
+void led_settled(struct index *index, uint64_t first, uint64_t count)
+{
+    struct led *led = led_find(index);
+    for (uint64_t i = 0; led && led->ending.count && i < count; i++)
+        idmap_remove(&led->ending, first + i);
 }
 
 /* ---- for who proposes ---- */

@@ -604,29 +604,82 @@ static void take_proposal(struct group_log *log, const struct log_contents *cont
     is_int(group_log_appended(log), decided, "what was decided before it is appended with it");
 }
 
+/* A log that leads, and a queue of it. */
+static struct group_log *lead_queue(struct bench *bench, struct index **index)
+{
+    const char *wrong;
+    struct buffer beginning = {0}, id = {0};
+    bench_open(bench);
+    struct log_floor floor = {.note = bytes_str("me")};
+    struct group_log *log = group_log_begin(bench->store, GROUP, &floor);
+    buffer_add_u64(&id, queue_id(1));
+    content_add(&beginning, RECORD_QUEUE, buffer_bytes(&id));
+    struct log_head head = {.index = 1, .term = 1, .kind = 1};
+    group_log_append(log, &head, buffer_bytes(&beginning));
+    bench_wait(bench);
+    group_log_committed(log, 1);
+    is_int(group_log_apply(log, &wrong), LOG_OK, "a queue begins");
+    group_log_lead(log, true);
+    *index = idmap_find(&bench->store->indexes, queue_id(1));
+    buffer_free(&beginning);
+    buffer_free(&id);
+    return log;
+}
+
+/* All that was decided is agreed on, and applied. */
+static void agree_on_all(struct bench *bench, struct group_log *log)
+{
+    struct log_contents contents;
+    const char *wrong;
+    while (group_log_proposal(log, 1, &contents)) {
+        struct log_head head = {.index = group_log_last(log) + 1, .term = 1, .kind = 1};
+        group_log_add(log, &head, &contents);
+        group_log_proposed(log, contents.bytes.size);
+    }
+    bench_wait(bench);
+    group_log_committed(log, group_log_last(log));
+    while (group_log_apply(log, &wrong) == LOG_OK)
+        continue;
+}
+
+/* Whoever asks whether a message is there, as another one like it comes, is told of what was decided. */
+TEST(what_is_to_end_is_not_kept)
+{
+    struct bench bench;
+    struct index *index;
+    uint64_t taken;
+    bench_init(&bench);
+    struct group_log *log = lead_queue(&bench, &index);
+    for (uint32_t size = 1; size <= 3; size++)
+        propose_body(&bench, index, size);
+    ok(index_keeps(index, 1) && index_keeps(index, 3), "what is to come will be there");
+    agree_on_all(&bench, log);
+    ok(index_take_head(index, &taken) && taken == 1, "one is taken");
+    ok(index_keeps(index, 1), "and is there");
+    index_settle(index, taken);
+    ok(!index_keeps(index, 1) && index_holds(index, 1), "it is not kept, and not gone, when it is settled");
+    ok(index_keeps(index, 2), "the others are kept");
+    is_int(index_purge(index), 2, "these are purged");
+    ok(!index_keeps(index, 2) && !index_keeps(index, 3) && index_holds(index, 2), "the same goes for them");
+    agree_on_all(&bench, log);
+    ok(!index_holds(index, 1) && !index_holds(index, 2) && !index_holds(index, 3), "then they are gone");
+    propose_body(&bench, index, 4);
+    ok(index_keeps(index, 4), "and others come");
+    bench_free(&bench);
+}
+
 /* A turn copies a slice of a large message, which waits in its place among the others. */
 TEST(large_messages_are_copied_over_turns)
 {
     enum { LARGE = 1 << 20, SLICE = 256 << 10 };
     struct bench bench;
     struct log_contents contents;
+    struct index *index;
     const char *wrong;
-    struct buffer beginning = {0}, id = {0};
     uint64_t decided[5];
     bench_init(&bench);
     bench.options.group_slice_bytes = SLICE;
-    bench_open(&bench);
-    struct log_floor floor = {.note = bytes_str("me")};
-    struct group_log *log = group_log_begin(bench.store, GROUP, &floor);
-    buffer_add_u64(&id, queue_id(1));
-    content_add(&beginning, RECORD_QUEUE, buffer_bytes(&id));
-    struct log_head head = {.index = 1, .term = 1, .kind = 1};
-    group_log_append(log, &head, buffer_bytes(&beginning));
-    bench_wait(&bench);
-    group_log_committed(log, 1);
-    is_int(group_log_apply(log, &wrong), LOG_OK, "a queue begins");
-    group_log_lead(log, true);
-    struct index *index = idmap_find(&bench.store->indexes, queue_id(1));
+    struct group_log *log = lead_queue(&bench, &index);
     const uint32_t sizes[5] = {10, LARGE, LARGE + 100, 20, 30};
     size_t before = message_pool_bytes(&bench.pool);
     for (int i = 0; i < 5; i++) {
@@ -669,8 +722,6 @@ TEST(large_messages_are_copied_over_turns)
         are_applied = are_applied && group_log_apply(log, &wrong) == LOG_OK;
     ok(are_applied, "what was appended is applied");
     is_int(index->next_sequence, 6, "in order");
-    buffer_free(&beginning);
-    buffer_free(&id);
     bench_free(&bench);
 }
 
@@ -680,6 +731,7 @@ int main(int argc, char **argv)
     if (argc == 1) {
         RUN(a_log_has_its_own_queues);
         RUN(no_entry_moves_a_message);
+        RUN(what_is_to_end_is_not_kept);
         RUN(large_messages_are_copied_over_turns);
     }
     bench_histories(argc, argv, 120, "queues of a group are what it agreed on", history_of, &met);

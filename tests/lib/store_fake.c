@@ -543,6 +543,11 @@ bool index_holds(struct index *index, uint64_t sequence)
     return item_find(index, sequence);
 }
 
+bool index_keeps(struct index *index, uint64_t sequence)
+{
+    return item_find(index, sequence);
+}
+
 void store_fake_fetch(struct store *store, enum index_result answer)
 {
     store->fetch = answer;

@@ -45,7 +45,8 @@ static void close_connection(struct sim *sim)
     admin_ask(admin_of(sim), "DELETE", path, "");
 }
 
-/* What it has not acknowledged is back in its queues from the moment on in which it is closed. */
+/* What it has not acknowledged is back in its queues from the moment on in which it is closed, and so is what it has
+ * acknowledged and was not read, also where it has asked for the end itself meanwhile. */
 static void look_for_closed(struct machine *machine)
 {
     struct sim *sim = machine->sim;
@@ -53,9 +54,7 @@ static void look_for_closed(struct machine *machine)
     if (sim->chores.closing < 0)
         return;
     struct client *client = &sim->clients[sim->chores.closing];
-    if (client->epoch != sim->chores.closing_epoch || client->is_orphaned)
-        return;
-    if (!machine_connection(client, &view))
+    if (client->epoch == sim->chores.closing_epoch && !machine_connection(client, &view))
         client_closed(client);
 }
 

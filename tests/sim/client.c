@@ -137,7 +137,8 @@ void client_orphaned(struct client *client)
 
 void client_closed(struct client *client)
 {
-    client_orphaned(client);
+    if (!client->is_orphaned) /* else it was about to close the connection itself */
+        client_orphaned(client);
     for (int i = 1; i <= CHANNELS; i++)
         doubt_settles(&client->channels[i]);
 }

@@ -172,10 +172,12 @@ void solo_lost(struct sim_channel *channel, bool is_closed_well)
     /* What has waited long enough may have been delivered, and come back. */
     bool was_quiet = solo_is_quiet(channel) && !solo_is_waking(solo);
     solo_doubt_operator(solo);
-    if (solo->is_open && is_closed_well && was_quiet)
+    if (solo->is_open && is_closed_well && was_quiet) {
         solo->proved_op = solo->op;
-    else if (solo->is_open)
+        solo_doubt_ended(solo); /* before an exclusive queue went, or not */
+    } else if (solo->is_open) {
         solo_doubt_all(solo);
+    }
     solo_end_channel(solo);
     solo_all_crossed(solo);
     end_exclusive(solo);

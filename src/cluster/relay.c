@@ -274,7 +274,7 @@ static bool await_another(struct client *client)
                       : client->losses++ >= LOSSES_MAX ? "it says nothing, and leaders come and go"
                                                         : resume_lost(client->resume);
     if (relays->is_stopping || why) {
-        if (why && client->resume)
+        if (why && client->resume && !resume_is_ending(client->resume))
             complain(relays, client, why);
         return false;
     }

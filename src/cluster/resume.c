@@ -12,6 +12,8 @@ enum {
     AT_ONCE_BYTES = 16384, /* of a body that has been announced, and may never come */
 };
 
+static const char about_to_end[] = "it was about to end"; /* see resume_is_ending */
+
 /* ---- frames ---- */
 
 void resume_frame(struct buffer *buffer, uint16_t channel, const union method *method)
@@ -228,7 +230,7 @@ static void client_connection(struct resume *resume, const union method *method,
         keep(&resume->open, frame);
         break;
     case METHOD_CONNECTION_CLOSE:
-        resume->never = "it was about to end";
+        resume->never = about_to_end;
         break;
     case METHOD_CONNECTION_UPDATE_SECRET:
         resume->never = "its secret was another one by then";
@@ -368,7 +370,7 @@ static bool server_connection(struct resume *resume, const union method *method)
             resume->is_left = true;
             return true;
         }
-        resume->never = "it was about to end";
+        resume->never = about_to_end;
         resume->state = RESUME_OPEN; /* the client has to hear of it, and may say so */
         return false;
     case METHOD_CONNECTION_BLOCKED:
@@ -498,6 +500,11 @@ void resume_server_input(struct resume *resume, struct bytes bytes)
 }
 
 /* ---- another server ---- */
+
+bool resume_is_ending(const struct resume *resume)
+{
+    return resume->never == about_to_end;
+}
 
 const char *resume_lost(struct resume *resume)
 {

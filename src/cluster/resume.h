@@ -50,6 +50,8 @@ void resume_server_input(struct resume *resume, struct bytes bytes);
 
 /* The server is gone. NULL: another one can go on. Else why not, in words for the log; the connection ends then. */
 const char *resume_lost(struct resume *resume);
+/* One side has said that the connection ends: that it has ended then is nothing to tell anybody. */
+bool resume_is_ending(const struct resume *resume);
 /* Another server is there: it is told. */
 void resume_begin(struct resume *resume);
 /* No server is there, or it has not been told all yet. */

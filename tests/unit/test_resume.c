@@ -311,7 +311,9 @@ TEST(a_connection_that_was_not_open_ends)
     ok(resume_lost(resume) != NULL, "the client has not said who it is");
     end();
     begin();
+    ok(!resume_is_ending(resume), "it lasts");
     client_says(0, ID(CONNECTION_CLOSE));
+    ok(resume_is_ending(resume), "it is about to end");
     ok(resume_lost(resume) != NULL, "it wants to end");
     end();
 }
@@ -875,6 +877,7 @@ TEST(who_is_refused_by_another_server_hears_why)
     resume_begin(resume);
     server_says(0, ID(CONNECTION_START));
     server_says(0, (union method){.connection_close = {.id = METHOD_CONNECTION_CLOSE, .reply_code = 403}});
+    ok(resume_is_ending(resume), "nothing more has to be said of its end");
     CLIENT_GETS("0 connection.close");
     is_done();
     forget();

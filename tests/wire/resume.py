@@ -300,6 +300,12 @@ def _(t):
         equal(c.drain("kept-%d" % i), ["after"], "what is there")
         c.send(0, "connection.close", reply_code=200)
         c.expect(0, "connection.close-ok")
+        try:
+            c.recv(None, ELECTED)
+        except amqp.ConnectionGone:
+            pass
+    for broker in cluster.brokers.values():
+        check("client_not_relayed" not in broker.log(), broker.log())
 
 
 @case("a broker that stands still keeps what its clients hold for ten seconds, and they go on when it does")

@@ -79,14 +79,15 @@ class Cluster:
         return c.open()
 
     def client_of_leader(self, besides=()):
-        """Who leads may have lost the office by the time that it is called: until one has been served."""
+        """Who leads may have lost the office by the time that it is called: until one has been served. It
+        begins again then, and nobody listens for a moment."""
         deadline = time.monotonic() + ELECTED
         while True:
             try:
                 c = self.client(self.leader(besides))
                 c.channel()
                 return c
-            except amqp.ConnectionGone:
+            except (amqp.ConnectionGone, ConnectionRefusedError):
                 if time.monotonic() > deadline:
                     raise
 
